@@ -1,0 +1,1 @@
+"""What the thesis printed (`tables`), what we claim about it (`claims`), and the experiments by chapter."""
