@@ -231,13 +231,12 @@ def _row(claim: Claim) -> str:
     found = " ".join(part for part in (claim.found, claim.reason) if part)
     if claim.settled_by:
         found += f" ({claim.settled_by})"
+    printed = "; ".join(claim.printed)
     cells = (
-        f"`{claim.id}` {claim.claim}",
-        claim.where,
-        "; ".join(claim.printed) or "no number",
-        found,
+        f"{claim.claim}<br>*{claim.where} · page {int(claim.page.split('-')[0])}* · `{claim.id}`",
+        (f"**Printed:** {printed}<br>" if printed else "")
+        + f"**{'To settle' if claim.tier == 'not yet examined' else 'Found'}:** {found}",
         claim.tier,
-        claim.page.split("-")[0],
     )
     return "| " + " | ".join(text.replace("|", r"\|").replace("\n", " ") for text in cells) + " |"
 
@@ -272,8 +271,6 @@ def markdown(chapter: int | None = None, path: Path | None = None) -> str:
     for number, title in CHAPTERS.items():
         rows = [_row(claim) for claim in claims if claim.chapter == number]
         if rows:
-            head = (
-                "| Claim | Where in the thesis | The thesis printed | We found, or still ask | Tier | Page |"
-            )
-            lines += ["", f"**{title}**", "", head, "|---" * 6 + "|", *rows]
+            head = "| Claim, and where it stands | What was printed, and what we found | Tier |"
+            lines += ["", f"**{title}**", "", head, "|---" * 3 + "|", *rows]
     return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""What every experiment shares: training, sweeps, results, explorers and the look of figures."""
