@@ -39,7 +39,7 @@ COLORS = {
 """The palette by name, in the order in which figures use it."""
 
 INK = "#767676"
-"""The grey of text, axes and reference lines; its contrast is 4.5:1 on white, 3.9:1 on the dark page."""
+"""The grey of text, axes and reference lines, in contrast 4.5 to 1 with white and 3.9 to 1 with the dark page."""
 
 FONT = "DejaVu Sans"
 """Matplotlib carries it. Where a browser lacks it, Verdana is as wide."""

@@ -1,0 +1,120 @@
+"""The built pages, opened as files in a real browser without a network."""
+
+import re
+import shutil
+
+import pytest
+import yaml
+from bookbuild import ROOT, build, pages
+from bs4 import BeautifulSoup
+
+PAGE_1 = "notebooks/01-from-neurons-to-networks"
+
+
+def soup(site, name):
+    return BeautifulSoup((site / f"{name}.html").read_text(encoding="utf-8"), "lxml")
+
+
+@pytest.mark.parametrize("name", pages())
+def test_page_opens_without_network_or_error(visit, name):
+    with visit(name) as page:
+        assert page.locator("h1").count() == 1
+        for style in ("light", "dark"):
+            page.evaluate("style => document.documentElement.dataset.theme = style", style)
+            page.wait_for_timeout(50)
+
+
+@pytest.mark.parametrize("name", pages())
+def test_page_fits_a_phone(visit, name):
+    with visit(name, viewport={"width": 375, "height": 800}) as page:
+        page.wait_for_timeout(200)
+        widest = page.evaluate("document.scrollingElement.scrollWidth")
+        assert widest <= 376, f"the page scrolls sideways: {widest} px"
+
+
+@pytest.mark.parametrize("name", pages())
+def test_every_figure_has_alternative_text(site, name):
+    article = soup(site, name).select_one("article")
+    for image in article.select("img"):
+        text = image.get("alt", "")
+        assert len(text) > 15 and not re.search(r"\.(png|svg|jpe?g)$|^_images", text), image
+    for explorer in article.select("figure.explorer"):
+        assert explorer.get("aria-label") or explorer.select_one("[aria-label]"), (
+            "an explorer without description"
+        )
+
+
+@pytest.mark.parametrize("name", pages())
+def test_links_inside_the_book_lead_somewhere(site, name):
+    here = site / f"{name}.html"
+    for link in soup(site, name).select("a[href], link[href], script[src], img[src]"):
+        target = link.get("href") or link.get("src")
+        if re.match(r"[a-z]+:", target) or target.startswith("#"):
+            continue
+        path = (here.parent / target.split("#")[0].split("?")[0]).resolve()
+        assert path.exists(), f"{name} points at {target}"
+
+
+def test_formulas_are_finished_html(site):
+    page = soup(site, PAGE_1)
+    assert len(page.select(".katex")) > 20
+    assert not page.select(".katex-error")
+    assert not page.select("script[src*=mathjax], script[src*=katex]")
+
+
+def test_slider_answers_the_keyboard(visit):
+    with visit(PAGE_1) as page:
+        explorer = page.locator("figure.explorer").first
+        explorer.scroll_into_view_if_needed()
+        explorer.locator("svg").first.wait_for()
+        slider = explorer.locator("input[type=range]").first
+        drawn = lambda: explorer.locator("svg").first.inner_html()  # noqa: E731
+        before, value = drawn(), explorer.locator("output").first.inner_text()
+        slider.focus()
+        page.keyboard.press("ArrowRight")
+        page.wait_for_function(
+            "([e, old]) => e.querySelector('svg').innerHTML !== old",
+            arg=[
+                explorer.element_handle(),
+                before,
+            ],
+        )
+        assert explorer.locator("output").first.inner_text() != value
+        page.keyboard.press("ArrowLeft")
+        page.wait_for_timeout(300)
+        assert explorer.locator("output").first.inner_text() == value
+
+
+def test_search_finds_a_word_that_a_page_holds(visit, site):
+    with visit("search") as page:
+        page.goto((site / "search.html").as_uri() + "?q=rheobase")
+        page.locator("#search-results li a").first.wait_for()
+        assert any(
+            "01-from" in (a.get_attribute("href") or "") for a in page.locator("#search-results li a").all()
+        )
+
+
+def test_without_an_address_there_is_no_launch_button(site):
+    text = (site / f"{PAGE_1}.html").read_text(encoding="utf-8")
+    assert "mybinder.org" not in text
+    assert "Source repository" not in text
+
+
+def test_with_an_address_the_launch_button_points_at_a_notebook(tmp_path):
+    for name in ("book", "notebooks", "src"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("_toc.yml", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    config = yaml.safe_load((ROOT / "_config.yml").read_text())
+    config["repository"]["url"] = "https://github.com/example/borrowed-from-the-brain"
+    (tmp_path / "_config.yml").write_text(yaml.safe_dump(config))
+    html = build(tmp_path, tmp_path / "out")
+    links = [a["href"] for a in soup(html, PAGE_1).select("a[href*=mybinder]")]
+    assert links, "an address is set, and no button appears"
+    for link in links:
+        match = re.fullmatch(
+            r"https://mybinder\.org/v2/gh/example/borrowed-from-the-brain/main\?urlpath=lab/tree/(.+\.ipynb)",
+            link,
+        )
+        assert match, link
+        assert (tmp_path / match[1]).is_file()
