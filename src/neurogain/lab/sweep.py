@@ -4,6 +4,7 @@ What is finished is remembered on disk, so that a sweep that was killed goes on 
 call runs in this process, on several cores or on a Dask cluster.
 """
 
+import asyncio
 import contextlib
 import dataclasses
 import functools
@@ -16,6 +17,7 @@ import pickle
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import joblib
@@ -313,14 +315,24 @@ def _client(address):
     """A connection to a Dask scheduler."""
     try:
         from distributed import Client
+        from distributed.comm import connect
     except ImportError as error:
         raise ValueError(
             f"the cluster {address} needs Dask, which is not installed: pip install 'neurogain[cluster]'"
         ) from error
+
+    async def knock():
+        (await connect(address, timeout=CLUSTER_TIMEOUT)).abort()
+
+    # Dask's client waits without end for a peer that accepts and says nothing, and one that has failed can
+    # block the next when it is collected. So it is made only where a scheduler has answered; in a thread,
+    # as a notebook runs an event loop in ours.
     try:
-        return Client(address, timeout=CLUSTER_TIMEOUT, set_as_default=False)
-    except (OSError, ValueError) as error:
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(lambda: asyncio.run(asyncio.wait_for(knock(), CLUSTER_TIMEOUT))).result()
+    except (OSError, ValueError, TimeoutError) as error:
         raise ValueError(
-            f"no Dask scheduler answers at {address!r} within {CLUSTER_TIMEOUT:.0f} s ({error}): "
-            "start one with `dask scheduler` and pass the address it prints, such as tcp://10.0.0.1:8786"
+            f"no Dask scheduler answers at {address!r} within {CLUSTER_TIMEOUT:.0f} s ({error}): start one "
+            "with `dask scheduler` and pass the address that it prints, such as tcp://10.0.0.1:8786"
         ) from error
+    return Client(address, timeout=CLUSTER_TIMEOUT, set_as_default=False)

@@ -100,29 +100,64 @@ def chart(build, table, title, description):
 
 
 def with_scales(spec, table):
-    """Return a copy of the specification whose scales span the values of `table`, whatever is shown."""
+    """Return a copy of the specification whose scales span the values of `table`, whatever is shown.
+
+    The parts of a layered chart share a scale for each channel, so they are given one domain: the author's,
+    where a part states one, and otherwise the union of theirs.
+    """
     spec = copy.deepcopy(spec)
-    for unit, on_grid in nodes(spec):
+    shared = {}  # (layered chart or part, channel) -> [(definition, domain)]
+    for owners, unit, on_grid in _units(spec):
         encoding = unit.get("encoding") if on_grid else None
         mark = unit.get("mark")
         mark = mark.get("type") if isinstance(mark, dict) else mark
         for channel in CHANNELS if isinstance(encoding, dict) else ():
             definition = encoding.get(channel)
-            if not isinstance(definition, dict) or {"aggregate", "bin", "timeUnit"} & definition.keys():
+            if not isinstance(definition, dict) or definition.get("scale", {}) is None:
                 continue
-            fields = [definition.get("field"), encoding.get(channel + "2", {}).get("field")]
-            fields = [f for f in fields if f in table.columns]
-            scale = definition.get("scale", {})
-            if not fields or scale is None or "domain" in scale:
-                continue
-            if definition.get("type") == "quantitative":
-                baseline = mark in ("bar", "area") and channel in ("x", "y") and len(fields) == 1
-                domain = _span(table[fields], log=scale.get("type") == "log", zero=baseline)
-                fixed = {"domain": domain, "nice": True} if domain else {}
-            else:
-                fixed = {"domain": _members(table[fields[0]])} if "sort" not in definition else {}
-            definition["scale"] = fixed | scale
+            owner = owners.get(channel, id(unit))
+            domain = _domain(definition, encoding.get(channel + "2", {}), table, mark, channel)
+            if domain or "domain" in definition.get("scale", {}):
+                shared.setdefault((owner, channel), []).append((definition, domain))
+    for parts in shared.values():
+        stated = [d["scale"]["domain"] for d, _ in parts if "domain" in d.get("scale", {})]
+        domains = [domain for _, domain in parts if domain]
+        if stated:
+            fixed = {"domain": stated[0]}
+        elif all(definition.get("type") == "quantitative" for definition, _ in parts):
+            fixed = {"domain": [min(d[0] for d in domains), max(d[1] for d in domains)], "nice": True}
+        else:
+            fixed = {"domain": list(dict.fromkeys(member for domain in domains for member in domain))}
+        for definition, _ in parts:
+            definition["scale"] = fixed | definition.get("scale", {})
     return spec
+
+
+def _units(node, owners=None, on_grid=False):
+    """Yield (channel -> the layered chart that owns its scale, part, whether the grid's data reach it)."""
+    owners = owners or {}
+    if isinstance(node, dict):
+        if "data" in node and "name" in (node["data"] or {}):
+            on_grid = node["data"] == GRID
+        if "layer" in node:
+            resolved = node.get("resolve", {}).get("scale", {})
+            own = {c: id(node) for c in CHANNELS if resolved.get(c) != "independent"}
+            owners = {c: owners.get(c, own[c]) for c in own}
+        yield owners, node, on_grid
+    children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    for child in children:
+        yield from _units(child, owners, on_grid)
+
+
+def _domain(definition, second, table, mark, channel):
+    """Return what one channel of one part needs of its scale, or None where nothing is to be fixed."""
+    fields = [f for f in (definition.get("field"), second.get("field")) if f in table.columns]
+    if not fields or {"aggregate", "bin", "timeUnit"} & definition.keys():
+        return None
+    if definition.get("type") == "quantitative":
+        baseline = mark in ("bar", "area") and channel in ("x", "y") and len(fields) == 1
+        return _span(table[fields], log=definition.get("scale", {}).get("type") == "log", zero=baseline)
+    return None if "sort" in definition else _members(table[fields[0]])
 
 
 def _span(columns, log, zero):
