@@ -88,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     params.add_argument("--method", required=True, metavar="NAME", help="nt1, nt2, tft, linear_probe, …")
     params.add_argument("--classes", type=int, metavar="N", help="outputs of the new layer")
     params.add_argument(
-        "--spiking", action="store_true", help="the spiking classifier of Table 8, with a gain for each neuron"
+        "--spiking", action="store_true", help="the spiking classifier of Table 8, one gain a neuron"
     )
     params.add_argument(
         "--subset", action="store_true", help="with --spiking: the source knows all classes, no new layer"
