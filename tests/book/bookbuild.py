@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def build(source: Path, out: Path) -> Path:
     """Build the HTML without executing anything; a warning is a failure."""
     command = [
-        *(sys.executable, "-m", "jupyter_book.cli.main", "build", str(source)),
+        *(str(Path(sys.executable).with_name("jupyter-book")), "build", str(source)),
         *("--path-output", str(out), "-W", "-n", "--keep-going", "--all"),
     ]
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
