@@ -52,10 +52,12 @@ def configure(app, config):
     # Over a socket file it connects before node listens, and now and then fails; over a port it tries again.
     KaTeXServer.start_server_process = KaTeXServer.start_network_socket
 
-    url = config.html_theme_options.get("repository_url")
-    config.html_theme_options |= {name: bool(url) for name in ("use_repository_button", "use_issues_button")}
+    options = config.html_theme_options  # set here, since in _config.yml they would replace Jupyter Book's own
+    options |= {"logo": {"text": config.html_title, "alt_text": f"{config.html_title}: home"}, "show_toc_level": 2}
+    url = options.get("repository_url")
+    options |= {"use_repository_button": bool(url), "use_issues_button": bool(url)}
     if not url:
-        config.html_theme_options["launch_buttons"] = {}
+        options["launch_buttons"] = {}
 
 
 def katex_files() -> Path:
