@@ -120,6 +120,29 @@ def test_a_bar_starts_at_zero_and_an_author_s_domain_stays():
     assert spec["encoding"]["y"]["scale"]["domain"] == [0, 99]
 
 
+def layered(y):
+    """A line, a band and a constant threshold over one axis, as run returns them."""
+
+    def run(gain):
+        return pd.DataFrame({"step": range(5), "u": [gain * t for t in range(5)], "low": -gain, "limit": 1.5})
+
+    def chart(base):
+        band = base.mark_area().encode(x="step", y="low", y2="u")
+        return base.mark_line().encode(x="step", y=y) + band + base.mark_line().encode(x="step", y="limit")
+
+    return Explorer(run, {"gain": Control((1.0, 2.0), "Gain")}, chart, "Layers").spec
+
+
+def test_layers_share_one_domain_that_spans_them_all():
+    """Parts that name different domains for one axis make Vega-Lite warn and draw the union of the shown ones."""
+    assert [part["encoding"]["y"]["scale"]["domain"] for part in layered("u")["layer"]] == [[-2, 8]] * 3
+
+
+def test_a_domain_that_one_layer_states_holds_for_all():
+    y = alt.Y("u", scale=alt.Scale(domain=[-3, 9]))
+    assert [part["encoding"]["y"]["scale"]["domain"] for part in layered(y)["layer"]] == [[-3, 9]] * 3
+
+
 def test_a_layer_of_other_data_keeps_its_data():
     def layers(base):
         printed = alt.Chart(pd.DataFrame({"thesis": [0.25]})).mark_rule().encode(y="thesis:Q")

@@ -117,19 +117,21 @@ def with_scales(spec, table):
                 continue
             owner = owners.get(channel, id(unit))
             domain = _domain(definition, encoding.get(channel + "2", {}), table, mark, channel)
-            if domain or "domain" in definition.get("scale", {}):
-                shared.setdefault((owner, channel), []).append((definition, domain))
+            shared.setdefault((owner, channel), []).append((definition, domain))
     for parts in shared.values():
         stated = [d["scale"]["domain"] for d, _ in parts if "domain" in d.get("scale", {})]
         domains = [domain for _, domain in parts if domain]
+        if not stated and not domains:
+            continue
         if stated:
             fixed = {"domain": stated[0]}
         elif all(definition.get("type") == "quantitative" for definition, _ in parts):
             fixed = {"domain": [min(d[0] for d in domains), max(d[1] for d in domains)], "nice": True}
         else:
             fixed = {"domain": list(dict.fromkeys(member for domain in domains for member in domain))}
-        for definition, _ in parts:
-            definition["scale"] = fixed | definition.get("scale", {})
+        for definition, domain in parts:
+            if domain or definition.get("type") == "quantitative":
+                definition["scale"] = fixed | definition.get("scale", {})
     return spec
 
 
