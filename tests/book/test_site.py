@@ -55,6 +55,17 @@ def test_links_inside_the_book_lead_somewhere(site, name):
         assert path.exists(), f"{name} points at {target}"
 
 
+@pytest.mark.parametrize("name", pages())
+def test_no_markup_is_left_raw(site, name):
+    """Measured prose comes from cells as Markdown: its tables and formulas must have become HTML."""
+    article = soup(site, name).select_one("article")
+    for code in article.select("pre, code, script"):
+        code.decompose()
+    text = article.get_text()
+    assert "|---" not in text
+    assert not re.search(r"\{(cite|doc|eq|numref|term)\}`|\$\\", text)
+
+
 def test_formulas_are_finished_html(site):
     page = soup(site, PAGE_1)
     assert len(page.select(".katex")) > 20
