@@ -1,0 +1,1 @@
+"""Chapter 2's analog neuron, transistor by transistor, in ngspice."""
