@@ -52,8 +52,9 @@ def configure(app, config):
     # Over a socket file it connects before node listens, and now and then fails; over a port it tries again.
     KaTeXServer.start_server_process = KaTeXServer.start_network_socket
 
-    options = config.html_theme_options  # set here, since in _config.yml they would replace Jupyter Book's own
-    options |= {"logo": {"text": config.html_title, "alt_text": f"{config.html_title}: home"}, "show_toc_level": 2}
+    # Theme options are set here, since in _config.yml they would replace those of Jupyter Book.
+    options, title = config.html_theme_options, config.html_title
+    options |= {"logo": {"text": title, "alt_text": f"{title}: home"}, "show_toc_level": 2}
     url = options.get("repository_url")
     options |= {"use_repository_button": bool(url), "use_issues_button": bool(url)}
     if not url:

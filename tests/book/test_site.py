@@ -30,6 +30,11 @@ def test_page_fits_a_phone(visit, name):
         page.wait_for_timeout(200)
         widest = page.evaluate("document.scrollingElement.scrollWidth")
         assert widest <= 376, f"the page scrolls sideways: {widest} px"
+        stretched = page.evaluate(
+            "[...document.querySelectorAll('article img')].filter(i => i.clientHeight && i.naturalHeight &&"
+            " Math.abs(i.clientWidth / i.clientHeight - i.naturalWidth / i.naturalHeight) > 0.05).map(i => i.alt)"
+        )
+        assert not stretched
 
 
 @pytest.mark.parametrize("name", pages())
