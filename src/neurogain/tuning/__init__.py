@@ -1,0 +1,1 @@
+"""Chapter 2: neuromodulatory tuning of pretrained networks."""
