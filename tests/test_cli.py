@@ -225,13 +225,16 @@ sys.exit(cli.main(["reproduce", "ch9-slow", "--jobs", JOBS]))
 def test_control_c_keeps_finished_runs(tmp_path, jobs):
     process = start(SLOW.replace("JOBS", repr(jobs)), cwd=tmp_path, start_new_session=True)
     deadline = time.monotonic() + 180
-    while not (tmp_path / "ran-2").exists():
+
+    def finished():
+        return len(list((tmp_path / ".neurogain").rglob("output.pkl")))
+
+    while finished() < 2 or not (tmp_path / "ran-2").exists():
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.02)
-    time.sleep(0.3)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers too
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert err.splitlines()[-1].startswith("neurogain: stopped; finished runs are kept")
     assert "Traceback" not in err
-    assert len(list((tmp_path / ".neurogain").rglob("output.pkl"))) == 2
+    assert finished() == 2

@@ -232,7 +232,7 @@ def _circuit(arguments) -> None:
     from neurogain.circuits import neuron
 
     period = arguments.period_ns * 1e-9
-    duration = max(4e-6, 0.5e-6 + arguments.spikes * period)
+    duration = max(4e-6, 0.3e-6 + arguments.spikes * period)
     stimulus = neuron.Stimulus(arguments.spikes, period=period, duration=duration)
     setting = arguments.vdd, arguments.weight, stimulus, neuron.Design(arguments.depth)
     if arguments.format == "spice" and not arguments.summary:
@@ -275,7 +275,8 @@ def _data_where(arguments) -> None:
 
     print(catalog.where(arguments.name))
     if place := catalog.CATALOG[arguments.name].place:
-        print(f"From {catalog.CATALOG[arguments.name].homepage}: {place} there.")
+        homepage = catalog.CATALOG[arguments.name].homepage
+        print(f"To fill it, {place.format(homepage=homepage, root='that folder')}.")
 
 
 def _data_check(arguments) -> None:

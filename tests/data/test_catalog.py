@@ -115,7 +115,7 @@ def contents(folder) -> dict[str, bytes]:
 
 def test_every_entry_is_complete_and_downloads_are_safe():
     assert set(CATALOG) == set(
-        ["digits", "mnist", "fashion_mnist", "emnist", "cifar10", "stl10", "food11", "bccd"]
+        ["digits", "mnist", "fashion_mnist", "emnist", "cifar10", "stl10", "food11", "bccd", "deap"]
     )
     for name, data in CATALOG.items():
         assert data.name == name and data.homepage.startswith("http") and data.terms and data.citation

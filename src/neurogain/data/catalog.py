@@ -1,4 +1,4 @@
-"""Where the image sets come from, what their terms are, where they lie on disk, and how to bring them.
+"""Where the data sets come from, what their terms are, where they lie on disk, and how to bring them.
 
 `CATALOG` names every set. `where` tells its folder, `fetch` brings it, `check` reads it and counts.
 """
@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import platformdirs
 
-from neurogain.data import download, formats
+from neurogain.data import download, eeg_deap, formats
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """One image set: what it is, whose it is, and how it gets here."""
+    """One data set: what it is, whose it is, and how it gets here."""
 
     name: str  # what the commands and `images.load` call it
     title: str  # its full name
@@ -25,8 +25,8 @@ class DataSet:
     terms: str  # licence or terms of use, as far as they are stated
     citation: str  # what to cite
     used_for: str  # what the thesis used it for
-    image: str  # height × width and colour, as published
-    splits: dict[str, int]  # number of images published in each split
+    image: str  # height × width and colour, as published; of EEG, channels × samples
+    splits: dict[str, int]  # number of images (of EEG, trials) published in each split
     classes: tuple[str, ...]  # class names, in the order of the labels
     files: tuple[str, ...] = ()  # files expected in the set's folder
     downloads: tuple[tuple[str, str], ...] = ()  # (URL, published hash); none for a set you place yourself
@@ -191,6 +191,20 @@ _SETS = (
         place="get dataset2-master from {homepage} (it needs a login) and put its folder images, with TRAIN "
         "and TEST and a folder for each class in both, in {root}",
     ),
+    DataSet(
+        name="deap",
+        title="DEAP, preprocessed, for Python",
+        homepage="https://www.eecs.qmul.ac.uk/mmv/datasets/deap/",
+        terms="academic research only, after signing an end user licence agreement; not to be handed on",
+        citation="S. Koelstra et al., IEEE Transactions on Affective Computing 3, 2012, doi:10.1109/T-AFFC.2011.15",
+        used_for="thesis Chapter 4: valence from EEG (all tables)",
+        image="32 EEG channels × 8,064 samples at 128 Hz",
+        splits={"trials": 1280},
+        classes=("LOW", "HIGH"),
+        files=eeg_deap.FILES,
+        place="get data_preprocessed_python from {homepage} (it needs a signed licence) and put its files s01.dat "
+        "to s32.dat in {root}",
+    ),
 )
 
 CATALOG: dict[str, DataSet] = {data.name: data for data in _SETS}
@@ -233,7 +247,7 @@ def remedied(data: DataSet, root: Path):
 
 
 def check(name: str) -> str:
-    """Read a set whole and say in one sentence what is there: images in each split and class.
+    """Read a set whole and say in one sentence what is there: images (of EEG, trials) in each split and class.
 
     Raises
     ------
@@ -251,7 +265,8 @@ def check(name: str) -> str:
             each = f"{count[0]:,} of each of {len(count)} classes"
         else:
             each = ", ".join(f"{label}: {n:,}" for label, n in zip(data.classes, count, strict=True))
-        splits.append(f"{total:,} {split} images{short} ({each})")
+        unit = "" if data.name == "deap" else " images"
+        splits.append(f"{total:,} {split}{unit}{short} ({each})")
     return f"{data.title} in {root}: {'; '.join(splits)}."
 
 
@@ -263,6 +278,8 @@ def data_hash(name: str) -> str:
     """
     data, root = entry(name), where(name)
     with remedied(data, root):
+        if name == "deap":
+            return eeg_deap.digest(root)
         return formats.digest(name, root, data.splits, data.classes)
 
 
@@ -295,7 +312,10 @@ def fetch(name: str, progress: bool = True) -> Path:
 
 def markdown() -> str:
     """The catalogue as a Markdown table."""
-    rows = ["| set | images | what the thesis used it for | how it comes | terms |", "|---|---|---|---|---|"]
+    rows = [
+        "| set | images or trials | what the thesis used it for | how it comes | terms |",
+        "|---|---|---|---|---|",
+    ]
     for data in CATALOG.values():
         comes = "place it yourself" if data.place else "with scikit-learn"
         if data.downloads:
@@ -308,7 +328,9 @@ def markdown() -> str:
 
 
 def _counts(data: DataSet, root: Path) -> dict[str, np.ndarray]:
-    """Images of each class in each split, counted by reading every file."""
+    """Images (of EEG, trials) of each class in each split, counted by reading every file."""
+    if data.name == "deap":
+        return {"trials": eeg_deap.counts(root)}
     counts = {}
     for split in data.splits:
         _, labels = formats.read(data.name, root, split, data.classes, size=(8, 8))

@@ -63,6 +63,8 @@ def load(
         A file is missing, truncated or malformed; the message names it and the remedy.
     """
     data = catalog.entry(name)
+    if name == "deap":
+        raise ValueError("deap holds EEG and no images: load a participant with neurogain.data.eeg.load")
     if split not in data.splits:
         raise ValueError(f"{name} has no split {split!r}: expected one of {', '.join(data.splits)}")
     root = catalog.where(name) if root is None else Path(root)
