@@ -27,7 +27,7 @@ book: $(READY)   ## execute the notebooks that changed and build the HTML
 
 test: $(READY)   ## everything that must hold: library, notebooks, built pages, style
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
-	@$(BIN)/python -m pytest --nbval --nbval-current-env tests notebooks
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --nbval --nbval-current-env tests notebooks
 
 lab: $(READY)    ## open the notebooks in JupyterLab, sliders live
 	@NEUROGAIN_STATIC= PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter lab notebooks

@@ -42,6 +42,7 @@ INK = "#767676"
 """The grey of text, axes and reference lines, in contrast 4.5 to 1 with white and 3.9 to 1 with the dark page."""
 
 FONT = "DejaVu Sans"
+CSS_FONT = f"{FONT}, Verdana, sans-serif"
 """Matplotlib carries it. Where a browser lacks it, Verdana is as wide."""
 
 VEGALITE = "application/vnd.vegalite.v6+json"
@@ -87,7 +88,7 @@ _MATPLOTLIB = {
 }
 
 
-def vega_config(ink=INK, font=f"{FONT}, Verdana, sans-serif"):
+def vega_config(ink=INK, font=CSS_FONT):
     """Return the look as a Vega-Lite `config`.
 
     Parameters
