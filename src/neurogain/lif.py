@@ -32,7 +32,7 @@ class FastSigmoid:
     slope: float = 25.0  # steepness k; 25 is snnTorch's default
 
     def __call__(self, x: Tensor) -> Tensor:
-        return (1 + self.slope * x.abs()).pow(-2)
+        return x.abs().mul_(self.slope).add_(1).square_().reciprocal_()
 
 
 @dataclass(frozen=True)
@@ -166,18 +166,18 @@ class _Scan(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, currents, start, neuron):
-        potentials = torch.empty_like(currents)  # (time, batch, neurons)
-        potential, spiked = start, start > neuron.threshold
+        potentials, spikes = torch.empty_like(currents), torch.empty_like(currents)  # (time, batch, neurons)
+        potential, spiked = start, (start > neuron.threshold).to(start.dtype)
         for t, current in enumerate(currents):
             if neuron.reset == "zero":
-                potential = potential * ~spiked
+                potential = potential * (1 - spiked)
             potential = torch.add(current, potential, alpha=neuron.beta, out=potentials[t])
             if neuron.reset == "subtract":
-                potential -= neuron.threshold * spiked
-            spiked = potential > neuron.threshold
+                potential.sub_(spiked, alpha=neuron.threshold)
+            spiked = torch.gt(potential, neuron.threshold, out=spikes[t])
         ctx.save_for_backward(potentials, start)
         ctx.neuron = neuron
-        return (potentials > neuron.threshold).to(currents.dtype), potentials
+        return spikes, potentials
 
     @staticmethod
     def backward(ctx, grad_spikes, grad_potentials):
