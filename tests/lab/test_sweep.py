@@ -51,11 +51,15 @@ def slow_first(config):
 
 
 def fragile(config):
+    if config.x < 3:
+        return square(config)
+    # Fail only when the two others are kept: which process starts first is chance.
+    memory, deadline = Path(config.log).parent / "memory", time.monotonic() + 60
+    while len(list(memory.rglob("output.pkl"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.02)
     if config.x == 3:
         raise KeyError("no such neuron")
-    if config.x == 4:
-        raise Awkward("one", "two")
-    return square(config)
+    raise Awkward("one", "two")
 
 
 def threads(config):
@@ -246,7 +250,7 @@ if __name__ == "__main__":
     log, memory, jobs, out = sys.argv[1:]
     if not os.path.exists(log):  # a process that has already remembered something in another folder
         sweep(run, [Config(log=os.devnull)], memory=memory + "-other")
-    table = sweep(run, grid(Config(log=log), x=range(8)), jobs=int(jobs), memory=memory)
+    table = sweep(run, grid(Config(log=log), x=range(16)), jobs=int(jobs), memory=memory)
     table.drop(columns="log").to_csv(out)
 """
 
@@ -294,13 +298,13 @@ def test_killed_and_started_again_repeats_no_finished_run(tmp_path, jobs, uninte
     before = lines()
     last = {worker: x for x, worker in before}
     finished = {x for x, _ in before} - set(last.values())
-    assert len(finished) >= 5 - jobs and len(before) < 8
+    assert len(finished) >= 5 - jobs and len(before) < 16
 
     assert start(tmp_path, "killed", jobs).wait(timeout=180) == 0
     count = Counter(x for x, _ in lines())
-    assert set(count) == set("01234567")
+    assert set(count) == {str(x) for x in range(16)}
     assert {x: count[x] for x in finished} == dict.fromkeys(finished, 1)
-    assert sum(count.values()) <= 8 + jobs
+    assert sum(count.values()) <= 16 + jobs
     assert (tmp_path / "killed.csv").read_text() == uninterrupted
 
 
