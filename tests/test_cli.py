@@ -67,16 +67,23 @@ def test_reproduce_hands_everything_over(monkeypatch, here):
 
     monkeypatch.setattr(experiment, "reproduce", fake)
     command = "reproduce ch9-double --profile full --data mnist --device cuda:1 --jobs -1 --cluster tcp://a:1"
+    command += " --split by-trial"
     assert cli.main([*command.split(), "--out", "o"]) == 0
     assert seen == {
         "name": "ch9-double",
         "profile": "full",
         "data": "mnist",
         "device": "cuda:1",
+        "options": {"split": "by-trial"},
         "jobs": -1,
         "cluster": "tcp://a:1",
         "out": "o",
     }
+
+
+def test_an_option_is_refused_by_an_experiment_without_it(here, capsys):
+    assert cli.main("reproduce ch9-double --split by-trial".split()) == 2
+    assert "ch9-double has no option --split" in capsys.readouterr().err
 
 
 def test_data_becomes_the_variant_and_its_hash_part_of_the_memory(here):

@@ -69,6 +69,12 @@ def _parser() -> argparse.ArgumentParser:
     reproduce.add_argument("--data", metavar="NAME", help="another data set, see `neurogain data list`")
     reproduce.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
     reproduce.add_argument(
+        "--split", help="Chapter 4: thesis (any copy may be tested on) or by-trial (default: both)"
+    )
+    reproduce.add_argument(
+        "--select", help="Chapter 4: the epoch, best-on-test, last or validation (default: the first two)"
+    )
+    reproduce.add_argument(
         "--jobs", type=int, default=1, help="runs at a time; -1 for one per core (default: 1)"
     )
     reproduce.add_argument(
@@ -81,11 +87,21 @@ def _parser() -> argparse.ArgumentParser:
 
     params = commands.add_parser(
         "params",
-        help="count what a method tunes in VGG-19",
-        description="Print, as JSON, how many parameters a method tunes and how many there are. Nothing is "
-        "downloaded and no weight is made.",
+        help="count what a method tunes",
+        description="Print, as JSON, how many parameters a method tunes: in VGG-19 with how many there are, in "
+        "the EEG network of Chapter 4 with how many are trained beforehand. Nothing is downloaded.",
     )
-    params.add_argument("--method", required=True, metavar="NAME", help="nt1, nt2, tft, linear_probe, …")
+    params.add_argument(
+        "--method", required=True, metavar="NAME", help="nt1, nt2, tft, …; with --network eeg: bias, …"
+    )
+    params.add_argument(
+        "--network", choices=["vgg", "eeg"], default="vgg", help="of Chapter 2 or 4 (default: vgg)"
+    )
+    params.add_argument(
+        "--drive",
+        default="layer",
+        help="eeg: bias neurons see their layer's or the model's input (default: layer)",
+    )
     params.add_argument("--classes", type=int, metavar="N", help="outputs of the new layer")
     params.add_argument(
         "--spiking", action="store_true", help="the spiking classifier of Table 8, one gain a neuron"
@@ -177,6 +193,7 @@ def _reproduce(arguments) -> None:
         arguments.profile,
         data=arguments.data,
         device=arguments.device,
+        options={name: value for name in ("split", "select") if (value := getattr(arguments, name))},
         jobs=arguments.jobs,
         cluster=arguments.cluster,
         out=arguments.out,
@@ -185,29 +202,42 @@ def _reproduce(arguments) -> None:
 
 
 def _params(arguments) -> None:
-    if arguments.classes is None and not arguments.subset:
-        raise ValueError("--classes is missing: give the outputs of the new layer, or --spiking --subset")
-    if arguments.spiking:
-        from neurogain.thesis import chapter2_spiking
+    if arguments.network == "eeg":
+        if arguments.classes is not None or arguments.spiking or arguments.subset:
+            raise ValueError(
+                "--classes, --spiking and --subset are for --network vgg; leave them out with eeg"
+            )
+        import torch
 
-        classes = None if arguments.subset else arguments.classes
-        print(json.dumps(chapter2_spiking.count(arguments.method, classes)))
+        from neurogain.spiking import network
+
+        spec = network.thesis(arguments.method, drive=arguments.drive)
+        print(json.dumps(network.count(network.SpikingClassifier(spec, torch.Generator().manual_seed(0)))))
         return
-    if arguments.subset:
-        raise ValueError("--subset goes with --spiking: the tables of the ordinary classifier add a layer")
     from neurogain.tuning import adapters, backbones
 
+    if arguments.subset and not arguments.spiking:
+        raise ValueError("--subset goes with --spiking: the tables of the ordinary classifier add a layer")
+    if arguments.subset and arguments.classes is not None:
+        raise ValueError("--subset adds no layer and --classes sizes one: give one of the two")
+    if arguments.classes is None and not arguments.subset:
+        raise ValueError("--classes is missing: give the outputs of the new layer, or --spiking --subset")
+    if arguments.classes is not None and arguments.classes < 1:
+        raise ValueError(f"--classes is {arguments.classes}: expected 1 or more")
+    if arguments.spiking and arguments.no_feature_gain:
+        raise ValueError("--no-feature-gain goes without --spiking: a spiking neuron's gain is its own")
     if arguments.backbone not in backbones.BACKBONES:
         raise ValueError(
             f"no backbone is named {arguments.backbone!r}; there are: {', '.join(backbones.BACKBONES)}"
         )
-    if arguments.classes < 1:
-        raise ValueError(f"--classes is {arguments.classes}: expected 1 or more")
+    architecture = backbones.BACKBONES[arguments.backbone].architecture
+    if arguments.spiking:
+        from neurogain.thesis import chapter2_spiking
+
+        print(json.dumps(chapter2_spiking.count(arguments.method, arguments.classes, architecture)))
+        return
     counts = adapters.count(
-        backbones.BACKBONES[arguments.backbone].architecture,
-        arguments.method,
-        arguments.classes,
-        feature_gain=not arguments.no_feature_gain,
+        architecture, arguments.method, arguments.classes, feature_gain=not arguments.no_feature_gain
     )
     print(json.dumps({"tunable": counts.tunable, "total": counts.total}))
 

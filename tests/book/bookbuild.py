@@ -28,3 +28,10 @@ def pages() -> list[str]:
     """The names of all pages, from the table of contents."""
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
     return [toc["root"], *(entry["file"] for part in toc["parts"] for entry in part["chapters"])]
+
+
+def with_explorers() -> list[str]:
+    """The names of the pages that hold an explorer, by their sources."""
+    sources = {name: next(ROOT.glob(f"{name}.*")).read_text(encoding="utf-8") for name in pages()}
+    marks = ('"application/vnd.vegalite.v6+json"', "```{stored-explorer}")
+    return [name for name, text in sources.items() if any(mark in text for mark in marks)]

@@ -3,6 +3,7 @@
 import re
 import shutil
 
+import nbformat
 import pytest
 import yaml
 from bookbuild import ROOT, build, pages
@@ -17,7 +18,7 @@ def soup(site, name):
 
 @pytest.mark.parametrize("name", pages())
 def test_page_opens_without_network_or_error(visit, name):
-    with visit(name) as page:
+    with visit(name, until="networkidle") as page:
         assert page.locator("article h1").count() == 1
         for style in ("light", "dark"):
             page.evaluate("style => document.documentElement.dataset.theme = style", style)
@@ -69,6 +70,26 @@ def test_no_markup_is_left_raw(site, name):
     text = article.get_text()
     assert "|---" not in text
     assert not re.search(r"\{(cite|doc|eq|numref|term)\}`|\$\\", text)
+    assert not article.select(".katex-error"), "a formula that KaTeX cannot read"
+
+
+@pytest.mark.parametrize("name", pages())
+def test_a_page_leads_to_its_neighbours(site, name):
+    order = pages()
+    at = order.index(name)
+    for side, neighbour in (("left", order[at - 1] if at else None), ("right", order[at + 1 : at + 2])):
+        wanted = neighbour[0] if isinstance(neighbour, list) and neighbour else neighbour or None
+        link = soup(site, name).select_one(f".prev-next-area a.{side}-{'prev' if side == 'left' else 'next'}")
+        assert (link is None) == (wanted is None)
+        assert link is None or link["href"].endswith(f"{wanted.rsplit('/', 1)[-1]}.html")
+
+
+@pytest.mark.parametrize("name", [name for name in pages() if name.startswith("notebooks/")])
+def test_a_chapter_tells_its_times(site, name):
+    (times,) = soup(site, name).select(".times")
+    assert re.search(r"Reading: about \d+ minutes\.", times.get_text())
+    if "running" in nbformat.read(ROOT / f"{name}.ipynb", as_version=4).metadata:
+        assert re.search(r"Running: about \d+ seconds\.", times.get_text())
 
 
 def test_formulas_are_finished_html(site):
@@ -76,29 +97,6 @@ def test_formulas_are_finished_html(site):
     assert len(page.select(".katex")) > 20
     assert not page.select(".katex-error")
     assert not page.select("script[src*=mathjax], script[src*=katex]")
-
-
-def test_slider_answers_the_keyboard(visit):
-    with visit(PAGE_1) as page:
-        explorer = page.locator("figure.explorer").first
-        explorer.scroll_into_view_if_needed()
-        explorer.locator("svg").first.wait_for()
-        slider = explorer.locator("input[type=range]").first
-        drawn = lambda: explorer.locator("svg").first.inner_html()  # noqa: E731
-        before, value = drawn(), explorer.locator("output").first.inner_text()
-        slider.focus()
-        page.keyboard.press("ArrowRight")
-        page.wait_for_function(
-            "([e, old]) => e.querySelector('svg').innerHTML !== old",
-            arg=[
-                explorer.element_handle(),
-                before,
-            ],
-        )
-        assert explorer.locator("output").first.inner_text() != value
-        page.keyboard.press("ArrowLeft")
-        page.wait_for_timeout(300)
-        assert explorer.locator("output").first.inner_text() == value
 
 
 def test_search_finds_a_word_that_a_page_holds(visit, site):
@@ -125,12 +123,13 @@ def test_with_an_address_the_launch_button_points_at_a_notebook(tmp_path):
     config["repository"]["url"] = "https://github.com/example/borrowed-from-the-brain"
     (tmp_path / "_config.yml").write_text(yaml.safe_dump(config))
     html = build(tmp_path, tmp_path / "out")
-    links = [a["href"] for a in soup(html, PAGE_1).select("a[href*=mybinder]")]
-    assert links, "an address is set, and no button appears"
-    for link in links:
-        match = re.fullmatch(
-            r"https://mybinder\.org/v2/gh/example/borrowed-from-the-brain/main\?urlpath=lab/tree/(.+\.ipynb)",
-            link,
-        )
-        assert match, link
-        assert (tmp_path / match[1]).is_file()
+    for name in pages():
+        links = [a["href"] for a in soup(html, name).select("a[href*=mybinder]")]
+        assert bool(links) == name.startswith("notebooks/"), f"{name}: {links}"
+        for link in links:
+            match = re.fullmatch(
+                r"https://mybinder\.org/v2/gh/example/borrowed-from-the-brain/main\?urlpath=lab/tree/(.+\.ipynb)",
+                link,
+            )
+            assert match, link
+            assert (tmp_path / match[1]).is_file()

@@ -114,9 +114,14 @@ def test_comparator_decides_after_the_spike_and_at_350_mv(simulator, membrane, f
 
 
 def test_a_silent_comparator_draws_next_to_nothing(simulator):
-    """Clocked, so without static current: leakage alone, after the decision."""
+    """Clocked, so without static current: leakage alone, before and after a decision that costs femtojoules."""
     waves = ngspice.run(benches.comparator(0.3))
-    assert abs(np.interp(240e-9, waves["time"], waves["i(vdd)"])) < 20e-9
+    time, amps = waves["time"], -waves["i(vdd)"]
+    for start, stop in ((5e-9, 45e-9), (210e-9, 245e-9)):
+        even = np.linspace(start, stop, 500)
+        assert 1e-12 < np.interp(even, time, amps).mean() < 1e-9
+    deciding = (time > 48e-9) & (time < 200e-9)
+    assert 1e-15 < np.trapezoid(amps[deciding], time[deciding]) < 50e-15  # C, at 1 V
 
 
 # ---- the spike generator, Figure 5

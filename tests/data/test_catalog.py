@@ -114,9 +114,18 @@ def contents(folder) -> dict[str, bytes]:
 
 
 def test_every_entry_is_complete_and_downloads_are_safe():
-    assert set(CATALOG) == set(
-        ["digits", "mnist", "fashion_mnist", "emnist", "cifar10", "stl10", "food11", "bccd", "deap"]
-    )
+    images_and_eeg = {
+        "digits",
+        "mnist",
+        "fashion_mnist",
+        "emnist",
+        "cifar10",
+        "stl10",
+        "food11",
+        "bccd",
+        "deap",
+    }
+    assert set(CATALOG) == images_and_eeg | {"multi30k", "iwslt17"}
     for name, data in CATALOG.items():
         assert data.name == name and data.homepage.startswith("http") and data.terms and data.citation
         for url, known in data.downloads:

@@ -65,3 +65,13 @@ def test_what_the_claims_quote_is_there():
     for numbers in (readings.at_own_rates(), readings.starts(), readings.without_feature_gains()):
         assert numbers and all(s.n >= 5 and 0 <= s.min <= s.mean <= s.max <= 1 for s in numbers.values())
     assert set(readings.own_rates()) == {f"{d}_{k}" for d in readings.SETS for k in readings.KEYS.values()}
+    assert readings.finest_rates() == pytest.approx({"nt": 0.03, "tft": 0.001, "probe": 0.03, "ratio": 30})
+
+
+def test_orders_of_magnitude_of_all_three_tables():
+    """By hand: 123,652,866 / 43,290 and so on; only the spiking STL-10, without a new layer, passes four."""
+    found = readings.orders()
+    assert found["table3_high"] == pytest.approx(math.log10(123_646_860 / 37_284))
+    assert found["table5_low"] == pytest.approx(math.log10(123_653_867 / 19_203))
+    assert found["table8_high"] == pytest.approx(math.log10(123_642_856 / 9_192))
+    assert [name for name, value in found.items() if value > 4] == ["table5_high", "table8_high"]

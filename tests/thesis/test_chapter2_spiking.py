@@ -84,6 +84,18 @@ def test_a_probe_reads_what_can_be_read(what):
     assert values(method=f"probe:{what}")["argmax"] > 0.3
 
 
+def test_the_ordinary_network_answers_where_it_knows_the_classes():
+    config = spiking.Spiking(data="cifar10", method="ordinary", images=100, tested=200)
+    (row,) = spiking.run(config)
+    _, (x, y), _ = spiking.samples(config)
+    assert row == {
+        "metric": "argmax",
+        "value": (spiking.head("any")(x).argmax(1) == y).double().mean().item(),
+    }
+    with pytest.raises(ValueError, match="no outputs for digits"):
+        values(method="ordinary")
+
+
 def test_steps_give_readings_of_counts():
     assert set(values(method="nt1", steps=3)) == {"strict", "most", "none"}
 
@@ -142,6 +154,7 @@ def test_best_takes_the_rate_with_the_highest_mean():
         ("--method nt1 --classes 11", 20_203),
         ("--method nt2 --classes 4", 13_196),
         ("--method tft --subset", 123_642_856),
+        ("--method nt1 --subset --backbone slim_vgg19", 1024 + 1024 + 40),
     ],
 )
 def test_params_counts_the_spiking_classifier(arguments, tunable, capsys):
@@ -154,6 +167,9 @@ def test_params_counts_the_spiking_classifier(arguments, tunable, capsys):
     [
         ("--spiking --method nt1", "--classes is missing"),
         ("--method nt1 --classes 3 --subset", "--subset goes with --spiking"),
+        ("--spiking --method nt1 --classes 3 --subset", "give one of the two"),
+        ("--spiking --method nt1 --classes 0", "--classes is 0"),
+        ("--spiking --method nt1 --classes 3 --no-feature-gain", "--no-feature-gain goes without --spiking"),
         ("--spiking --method lora --classes 3", "method is 'lora'"),
     ],
 )

@@ -1,5 +1,7 @@
 """What is stored for the spiking classifier, against what the code gives today and what the thesis printed."""
 
+from dataclasses import fields
+
 import pytest
 
 from neurogain.lab import results
@@ -42,3 +44,24 @@ def test_the_thesis_stands_behind_each_of_our_numbers():
     nt1 = beside[(beside.set == "fashion_mnist") & (beside.method == "NT_1")]
     assert nt1["0.1"].item().endswith("· *0.4665*")
     assert len(beside) == 5 * 3 + 2  # five methods of the thesis on three sets, and two lone output layers
+
+
+STORED = [
+    ("ch2-table6", "fashion_mnist"),
+    *(("ch2-table7", data) for data in spiking.STANDS_FOR),
+    ("ch2-spiking-rates", "cifar10"),
+    ("ch2-spiking-rates", "fashion_mnist"),
+    ("ch2-spiking-losses", "fashion_mnist"),
+    ("ch2-spiking-steps", "cifar10"),
+    ("ch2-spiking-dials", None),
+]
+
+
+@pytest.mark.parametrize(("name", "data"), STORED)
+def test_what_is_stored_is_what_the_code_would_run(name, data):
+    """A profile that is changed after its results were made is caught here."""
+    (experiment,) = (e for e in [*spiking.EXPERIMENTS, *controls.EXPERIMENTS] if e.name == name)
+    columns = [field.name for field in fields(spiking.Spiking)]
+    would = {tuple(getattr(c, name) for name in columns) for c in experiment.configs("book", data, "cpu")}
+    table = results.load(name, variant=data).table
+    assert set(table[columns].drop_duplicates().itertuples(index=False, name=None)) == would

@@ -4,7 +4,7 @@
 
 Forward, the span computes what its layers compute. Backward, autograd finds two branches at its output: one
 through the layers, which ends at their weights, and one through the abstraction matrix M, which goes on
-upstream. Neither waits for the other (thesis eq. 3.1, Figure 1).
+upstream. Neither waits for the other (thesis Chapter 3, eq. 1, Figure 1).
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """Abstraction matrices: one linear map that stands in for the derivative of a span of layers.
 
 A span turns activations x (samples, inputs) into y (samples, outputs). Its abstraction matrix M has the shape
-(inputs, outputs), as in thesis eq. 3.5, so that ``x @ M`` stands in for y, and a gradient that arrives at the
+(inputs, outputs), as in thesis Chapter 3, eq. 5, so that ``x @ M`` stands in for y, and a gradient that arrives at the
 span's output is sent to its input as
 
     G_up = G_down @ M.T        (samples, outputs) -> (samples, inputs).
@@ -62,7 +62,7 @@ def random(inputs: int, outputs: int, generator: torch.Generator) -> Tensor:
 
 
 def derived(x: Tensor, y: Tensor, *, ridge: float = 0.0, bias: bool = False) -> Tensor:
-    """The least-squares solution of ``x @ M = y`` with the least norm (thesis eq. 3.5), by a singular value
+    """The least-squares solution of ``x @ M = y`` with the least norm (thesis Chapter 3, eq. 5), by a singular value
     decomposition.
 
     For a linear span without bias, M is its exact transposed weight once the samples span the input space.

@@ -21,7 +21,7 @@ SPAN = (2, 4)  # the abstracted layers, counted from 1
 
 METHODS = {
     "baseline": "plain backpropagation",
-    "derived": "the span abstracted by least squares, thesis eq. 3.5",
+    "derived": "the span abstracted by least squares, thesis Chapter 3, eq. 5",
     "M=I_block": "the span abstracted by a block identity",
     "zero": "control: no error reaches the first layer, which stays as it was drawn",
     "random": "control: the span abstracted by a fixed random matrix, feedback alignment",

@@ -2,7 +2,7 @@
 
 `transistor`: every part is made of transistors, about 100 of them. `behavioural`: synapse, leak and reset are
 the same transistors; comparator and spike generator are equations (`blocks.behavioural_core`), ten times as
-fast, and without energy figures. `deck` builds one neuron or a network of them; `simulate` runs one neuron.
+fast or more, and without energy figures. `deck` builds one neuron or a network of them; `simulate` runs one neuron.
 """
 
 from collections.abc import Mapping, Sequence

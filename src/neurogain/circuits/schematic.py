@@ -49,6 +49,17 @@ def parts(netlist: str) -> list[tuple[str, str, tuple[str, ...]]]:
     return found
 
 
+def transistors(netlist: str) -> int:
+    """Count the transistors of a netlist, those inside its subcircuits each time that one is used."""
+    bodies = {name: text for name, text in re.findall(r"(?ms)^\.subckt (\S+)[^\n]*\n(.*?)^\.ends", netlist)}
+
+    def count(text: str) -> int:
+        words = [line.split() for line in text.splitlines() if line[:1] in "MX" and line.split()]
+        return sum(1 if word[0][0] == "M" else count(bodies[word[-1]]) for word in words)
+
+    return count(re.sub(r"(?ms)^\.subckt.*?^\.ends[^\n]*\n", "", netlist).partition("\n")[2])
+
+
 def draw(netlist: str, ax) -> None:
     """Draw the top level of a netlist into Matplotlib axes."""
     boxes = parts(netlist)

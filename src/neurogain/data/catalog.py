@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import platformdirs
 
-from neurogain.data import download, eeg_deap, formats
+from neurogain.data import download, eeg_deap, formats, text
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class DataSet:
     terms: str  # licence or terms of use, as far as they are stated
     citation: str  # what to cite
     used_for: str  # what the thesis used it for
-    image: str  # height × width and colour, as published; of EEG, channels × samples
-    splits: dict[str, int]  # number of images (of EEG, trials) published in each split
-    classes: tuple[str, ...]  # class names, in the order of the labels
+    image: str  # height × width and colour, as published; of EEG, channels × samples; of text, what a line is
+    splits: dict[str, int]  # number of images (of EEG, trials; of text, pairs) published in each split
+    classes: tuple[str, ...]  # class names, in the order of the labels; none for text
     files: tuple[str, ...] = ()  # files expected in the set's folder
     downloads: tuple[tuple[str, str], ...] = ()  # (URL, published hash); none for a set you place yourself
     megabytes: int = 0  # size of the downloads
@@ -205,6 +205,36 @@ _SETS = (
         place="get data_preprocessed_python from {homepage} (it needs a signed licence) and put its files s01.dat "
         "to s32.dat in {root}",
     ),
+    DataSet(
+        name="multi30k",
+        title="Multi30k, task 1, raw",
+        homepage="https://github.com/multi30k/dataset",
+        terms="CC BY-NC-SA 4.0; the pictures that it describes have terms of their own",
+        citation="D. Elliott, S. Frank, K. Sima'an and L. Specia, Workshop on Vision and Language, ACL, 2016",
+        used_for="thesis Chapter 3: the abstracted transformer (Tables 2, 4–7)",
+        image="a German and an English sentence",
+        splits={"train": 29000, "validation": 1014, "test": 1000},
+        classes=(),
+        files=tuple(
+            f"{part}.{end}.gz" for part in ("train", "val", "test_2016_flickr") for end in ("de", "en")
+        ),
+        place="get data/task1/raw from {homepage} and put train, val and test_2016_flickr, each with .de and .en, "
+        "gzipped or not, in {root}",
+    ),
+    DataSet(
+        name="iwslt17",
+        title="IWSLT 2017, TED talks, de-en",
+        homepage="https://wit3.fbk.eu/2017-01",
+        terms="CC BY-NC-ND 4.0 (TED talks)",
+        citation="M. Cettolo et al., Overview of the IWSLT 2017 Evaluation Campaign, IWSLT, 2017",
+        used_for="thesis Chapter 3: the abstracted transformer (Table 3)",
+        image="a German and an English sentence",
+        splits={"train": 206112, "validation": 888, "test": 8079},
+        classes=(),
+        files=("train.tags.de-en.LANGUAGE", "IWSLT17.TED.SET.de-en.LANGUAGE.xml"),
+        place="get the archive de-en from {homepage} and put train.tags.de-en.de and .en and the files "
+        "IWSLT17.TED.SET.de-en.LANGUAGE.xml of dev2010 and tst2010 to tst2015 in {root}",
+    ),
 )
 
 CATALOG: dict[str, DataSet] = {data.name: data for data in _SETS}
@@ -247,7 +277,8 @@ def remedied(data: DataSet, root: Path):
 
 
 def check(name: str) -> str:
-    """Read a set whole and say in one sentence what is there: images (of EEG, trials) in each split and class.
+    """Read a set whole and say in one sentence what is there: images (of EEG, trials; of text,
+    pairs) in each split and class.
 
     Raises
     ------
@@ -261,6 +292,9 @@ def check(name: str) -> str:
     for split, count in counts.items():
         total, published = int(count.sum()), data.splits[split]
         short = "" if total == published else f" where the publisher has {published:,}"
+        if not data.classes:
+            splits.append(f"{total:,} {split} pairs{short}")
+            continue
         if count.min() == count.max():
             each = f"{count[0]:,} of each of {len(count)} classes"
         else:
@@ -280,6 +314,8 @@ def data_hash(name: str) -> str:
     with remedied(data, root):
         if name == "deap":
             return eeg_deap.digest(root)
+        if not data.classes:
+            return text.digest(name, root, data.splits)
         return formats.digest(name, root, data.splits, data.classes)
 
 
@@ -313,7 +349,7 @@ def fetch(name: str, progress: bool = True) -> Path:
 def markdown() -> str:
     """The catalogue as a Markdown table."""
     rows = [
-        "| set | images or trials | what the thesis used it for | how it comes | terms |",
+        "| set | images, trials or pairs | what the thesis used it for | how it comes | terms |",
         "|---|---|---|---|---|",
     ]
     for data in CATALOG.values():
@@ -321,7 +357,7 @@ def markdown() -> str:
         if data.downloads:
             comes = f"`neurogain data fetch {data.name}` ({data.megabytes:,} MB)"
         counts = " + ".join(f"{n:,} {split}" for split, n in data.splits.items())
-        images = f"{counts}; {data.image}; {len(data.classes)} classes"
+        images = f"{counts}; {data.image}" + (f"; {len(data.classes)} classes" if data.classes else "")
         title = f"[{data.title}]({data.homepage}), `{data.name}`"
         rows.append(f"| {title} | {images} | {data.used_for} | {comes} | {data.terms} |")
     return "\n".join(rows) + "\n"
@@ -331,6 +367,8 @@ def _counts(data: DataSet, root: Path) -> dict[str, np.ndarray]:
     """Images (of EEG, trials) of each class in each split, counted by reading every file."""
     if data.name == "deap":
         return {"trials": eeg_deap.counts(root)}
+    if not data.classes:
+        return {split: np.array([len(text.read(data.name, root, split))]) for split in data.splits}
     counts = {}
     for split in data.splits:
         _, labels = formats.read(data.name, root, split, data.classes, size=(8, 8))

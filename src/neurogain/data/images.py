@@ -65,6 +65,8 @@ def load(
     data = catalog.entry(name)
     if name == "deap":
         raise ValueError("deap holds EEG and no images: load a participant with neurogain.data.eeg.load")
+    if not data.classes:
+        raise ValueError(f"{name} holds text and no images: load it with neurogain.data.text.load")
     if split not in data.splits:
         raise ValueError(f"{name} has no split {split!r}: expected one of {', '.join(data.splits)}")
     root = catalog.where(name) if root is None else Path(root)

@@ -66,13 +66,20 @@
       const spec = JSON.parse(figure.querySelector(".explorer-spec").textContent);
       spec.config = { ...spec.config, font: getComputedStyle(figure).fontFamily };
       const stage = document.createElement("div");
-      const fit = fitter(spec, stage, chart);
+      const fitWidth = fitter(spec, stage, chart);
+      const fit = async () => {
+        await fitWidth(view);
+        // What is wider than its column shrinks while its text stays legible, and scrolls beyond that.
+        stage.style.minWidth = `${0.9 * stage.querySelector("svg").width.baseVal.value}px`;
+        if (chart.scrollWidth > chart.clientWidth) chart.tabIndex = 0;
+        else chart.removeAttribute("tabindex");
+      };
       ({ view } = await vegaEmbed(stage, spec, { actions: false, renderer: "svg" }));
       await draw();
-      await fit(view);
       chart.replaceChildren(stage);
+      await fit();
       figure.dataset.ready = "";
-      new ResizeObserver(() => fit(view)).observe(chart);
+      new ResizeObserver(fit).observe(chart);
     };
 
     new IntersectionObserver((entries, observer) => {

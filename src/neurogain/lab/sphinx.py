@@ -20,6 +20,7 @@ from neurogain import __version__
 from neurogain.lab import style
 
 FOLDER = "explorer"  # within _static
+NO_SCRIPT = "Without scripts this is a picture of the starting values. With them, its controls appear."
 
 
 class ExplorerRenderer:
@@ -70,8 +71,30 @@ def figure(spec):
         before.append("</div>")
     before.append(f'<div class="explorer-chart" role="img" aria-label="{label}">')
     text = text.replace("<", "\\u003c")  # so that nothing in the data ends the script element
-    after = f'</div><script type="application/json" class="explorer-spec">{text}</script></figure>'
-    return "\n".join(before), after
+    after = f'</div><script type="application/json" class="explorer-spec">{text}</script>'
+    if controls:
+        after += f"<noscript><p>{NO_SCRIPT}</p></noscript>"
+    return "\n".join(before), after + "</figure>"
+
+
+def standalone(spec):
+    """Return the figure of a chart for a page that is not a notebook, its picture within the page.
+
+    Parameters
+    ----------
+    spec : dict
+        As for `figure`.
+
+    Returns
+    -------
+    docutils.nodes.raw
+    """
+    png = style.png(spec)
+    width, height = style.size(png)
+    before, after = figure(spec)
+    alt, data = html.escape(spec.get("description", "")), base64.b64encode(png).decode()
+    picture = f'<img alt="{alt}" width="{width}" height="{height}" src="data:image/png;base64,{data}">'
+    return _raw(f"{before}\n{picture}\n{after}")
 
 
 def setup(app):

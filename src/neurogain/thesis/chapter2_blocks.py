@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.integrate import cumulative_trapezoid
 from scipy.optimize import curve_fit
 
 from neurogain.circuits import benches, blocks, devices, measure, ngspice
@@ -17,6 +18,7 @@ WEIGHTS = (-7, -4, -2, -1, 1, 2, 4, 7)
 TEMPERATURES = (-20.0, 27.0, 85.0)  # °C
 GATES = (0.4, 0.6, 0.8, 1.0)  # V, of the output curves
 DRAINS = (0.05, 1.0)  # V, of the transfer curves
+MEMBRANES = (0.25, 0.345, 0.355)  # V, at rest and on both sides of the threshold
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,14 @@ def _comparator(curve):
     return [_wave(waves, node) for node in ("s1", "x1.ck", "x1.oa", "x1.ob", "fire")]
 
 
+def _supply(curve):
+    """Charge that the comparator has drawn from its supply, whose slope is its current."""
+    waves = ngspice.run(benches.comparator(curve.bias))
+    charge = cumulative_trapezoid(-waves["i(vdd)"], waves["time"], initial=0)
+    time = np.linspace(0, 248e-9, 125)
+    return [("charge, C", time, np.interp(time, waves["time"], charge))]
+
+
 def _generator(curve):
     waves = ngspice.run(benches.generator())
     return [_wave(waves, node) for node in ("fire", "q", "x1.a2", "x1.rst")]
@@ -91,6 +101,7 @@ PARTS = {
     "swing": _swing,
     "leak": _leak,
     "comparator": _comparator,
+    "comparator's supply": _supply,
     "generator": _generator,
 }
 
@@ -119,7 +130,7 @@ def curve(table: pd.DataFrame, part: str, name: str, bias: float, kind: str = ""
 
 
 def fit_mirror(vdd: np.ndarray, current: np.ndarray) -> tuple[float, float, float]:
-    """Fit the corrected equation 16 from 0.5 to 1 V; return β in A/V², V_th in V, and the rms error in A."""
+    """Fit the corrected eq. 16 from 0.5 to 1 V; return β in A/V², V_th in V, and the rms error in A."""
     inside = (vdd >= 0.4999) & (vdd <= 1.0001)
 
     def nanoampere(v, beta, vth):
@@ -128,6 +139,26 @@ def fit_mirror(vdd: np.ndarray, current: np.ndarray) -> tuple[float, float, floa
     found, _ = curve_fit(nanoampere, vdd[inside], 1e9 * current[inside], p0=(10, 0.36))
     error = 1e9 * current[inside] - nanoampere(vdd[inside], *found)
     return found[0] * 1e-6, found[1], float(np.sqrt(np.mean(error**2))) * 1e-9
+
+
+def comparator_power(table: pd.DataFrame) -> dict[str, float]:
+    """What the comparator draws at 1 V: between decisions in nW (`idle_low`, `idle_high`), for one in fJ.
+
+    `clocked` is what decisions every 100 ns, a spike's length, would draw in nW.
+    """
+    idle, decision = [], []
+    for membrane in MEMBRANES:
+        time, charge = curve(table, "comparator's supply", "charge, C", membrane)
+        before, between = time < 46e-9, time > 210e-9  # the input spike lasts from 50 to 151 ns
+        idle += [1e9 * np.polyfit(time[part], charge[part], 1)[0] for part in (before, between)]
+        decision.append(1e15 * np.diff(np.interp([48e-9, 200e-9], time, charge))[0])
+    mean = float(np.mean(decision))
+    return {
+        "idle_low": min(idle),
+        "idle_high": max(idle),
+        "decision": mean,
+        "clocked": mean * 1e-15 / 100e-9 * 1e9,
+    }
 
 
 def gains(table: pd.DataFrame) -> pd.DataFrame:
@@ -184,6 +215,7 @@ def measured() -> dict[str, float]:
         "worst": float(gain.error.abs().max()),
         **resistance,
         **swing,
+        **comparator_power(table),
     }
 
 
@@ -198,7 +230,8 @@ def _configs(profile, data, device):
         *(Curve("drift", bias=celsius) for celsius in TEMPERATURES),
         *(Curve("swing", bias=vdd) for vdd in (0.5, 0.75)),
         *(Curve("leak", bias=directions) for directions in (1, 2)),
-        *(Curve("comparator", bias=membrane) for membrane in (0.345, 0.355)),
+        *(Curve("comparator", bias=membrane) for membrane in MEMBRANES[1:]),
+        *(Curve("comparator's supply", bias=membrane) for membrane in MEMBRANES),
         Curve("generator"),
     ]
 
@@ -206,7 +239,7 @@ def _configs(profile, data, device):
 EXPERIMENTS = [
     Experiment(
         name="ch2-blocks",
-        title="The parts of the analog neuron, one by one (Figures 5 and 6, equation 16)",
+        title="The parts of the analog neuron, one by one (Figures 5 and 6, eq. 16)",
         configs=_configs,
         run=run_curve,
         profiles=("quick", "book"),

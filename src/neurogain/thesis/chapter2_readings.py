@@ -133,6 +133,19 @@ def own_rates() -> dict[str, float]:
     return {f"{data}_{KEYS[name]}": rate for (data, name), rate in best.items() if name in KEYS}
 
 
+def finest_rates() -> dict[str, float]:
+    """The rate of ten that held-out digits chose, by method, and `ratio`, NT₁'s over full fine-tuning's."""
+    table = pd.concat([rows("ch2-table3", ["digits"]), rows("ch2-rates", ["digits"])])
+    best = chosen(table).groupby("name")["learning_rate"].first()
+    found = {KEYS[name]: best[name] for name in ("NT₁", "TFT", "linear probe")}
+    return found | {"ratio": found["nt"] / found["tft"]}
+
+
+def best_rates() -> dict[str, float]:
+    """`own_rates`, and `finest_rates` with `_finest` behind each name."""
+    return own_rates() | {f"{name}_finest": rate for name, rate in finest_rates().items()}
+
+
 def over_probe() -> dict[str, Spread]:
     """Test accuracy minus that of the linear probe with the same seed, each at its own rate, from Table 3."""
     own = chosen(rows("ch2-table3"))
@@ -173,9 +186,12 @@ def without_feature_gains() -> dict[str, Spread]:
 
 
 def batch_sizes() -> dict[str, Spread]:
-    """Test accuracy on Fashion-MNIST by method and batch size, from Table 4."""
-    table = rows("ch2-table4", ["fashion_mnist"]).query("split == 'test'")
-    return _spreads(table, ["name", "batch_size"])
+    """Test accuracy on Fashion-MNIST by method and batch size: equal epochs, and equal steps (`_steps`)."""
+    found = {}
+    for name, end in {"ch2-table4": "", "ch2-table4-steps": "_steps"}.items():
+        table = rows(name, ["fashion_mnist"]).query("split == 'test'")
+        found |= {key + end: spread for key, spread in _spreads(table, ["name", "batch_size"]).items()}
+    return found
 
 
 def from_few() -> dict[str, Spread]:
@@ -200,12 +216,17 @@ def multiplications() -> dict[str, float]:
 
 def orders() -> dict[str, float]:
     """Orders of magnitude between what TFT and NT₁ tune, smallest and largest of each printed table."""
+
+    def printed(table: int, method: str, data: str) -> float:
+        if table == 8:  # of the spiking classifier
+            return tables.value(2, 8, method, "Parameter Amount", data=data)
+        return tables.value(2, table, f"{method} tuned parameters", data)
+
     found = {}
-    for table in (3, 5):
+    for table in (3, 5, 8):
         ratios = [
-            tables.value(2, table, "TFT tuned parameters", column)
-            / tables.value(2, table, "NT_1 tuned parameters", column)
-            for column in ("STL-10", "Food-11", "BCCD")
+            printed(table, "TFT", data) / printed(table, "NT_1", data)
+            for data in ("STL-10", "Food-11", "BCCD")
         ]
         found |= {f"table{table}_low": np.log10(min(ratios)), f"table{table}_high": np.log10(max(ratios))}
     return found

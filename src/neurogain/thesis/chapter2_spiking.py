@@ -18,7 +18,7 @@ from neurogain.lab.sweep import grid
 from neurogain.lif import FastSigmoid
 from neurogain.thesis import tables
 from neurogain.thesis.experiment import Experiment
-from neurogain.tuning.backbones import FULL, VGG19
+from neurogain.tuning.backbones import FULL, VGG19, Architecture
 from neurogain.tuning.features import features, pretrained
 from neurogain.tuning.spiking_classifier import (
     METHODS,
@@ -55,12 +55,12 @@ class Spiking:
     """One run of the spiking classifier."""
 
     data: str = "digits"  # a set of the catalogue
-    method: str = "nt1"  # a key of `spiking_classifier.METHODS`, or "probe:" and one of PROBES
+    method: str = "nt1"  # a key of `spiking_classifier.METHODS`, "ordinary", or "probe:" and one of PROBES
     learning_rate: float = 0.1  # of gradient descent
     epochs: int = 50  # passes over the training images
     batch_size: int = 64  # images a step
-    images: int = 128  # training images, equally many of each class
-    tested: int = 2000  # test images at most
+    images: int = 1000  # training images, equally many of each class
+    tested: int = 2500  # test images at most
     start: str = "uniform"  # first gains or additional biases, see `spiking_classifier.STARTS`
     threshold: float = 0.25  # θ
     silent: float = 0.01  # s
@@ -156,11 +156,25 @@ def run(config: Spiking) -> list[dict]:
     """Tune once, score the test images. Rows: metric (see `spiking_tuning.outcomes`), value."""
     if config.method.startswith("probe:"):
         return _probe(config)
+    if config.method == "ordinary":
+        return _ordinary(config)
     if config.steps:
         return _stepped(config)
     net, test = tuned(config)
     found = evaluate(net, *test) | {"tunable": parameters(net)["tunable"]}
     return [{"metric": metric, "value": value} for metric, value in found.items()]
+
+
+@torch.no_grad()
+def _ordinary(config: Spiking) -> list[dict]:
+    """The pretrained network as it is, without spikes, where it knows the target's classes."""
+    _, (x, y), classes = samples(config)
+    if classes is not None:
+        raise ValueError(
+            f"{config.backbone} has no outputs for {config.data}: 'ordinary' needs its own classes"
+        )
+    right = head(config.backbone).eval()(x).argmax(1) == y
+    return [{"metric": "argmax", "value": right.double().mean().item()}]
 
 
 def _probe(config: Spiking) -> list[dict]:
@@ -239,8 +253,8 @@ def run_count(config: Count) -> list[dict]:
     return [{"metric": metric, "value": value} for metric, value in counts.items()]
 
 
-def count(method: str, classes: int | None) -> dict[str, int]:
-    """Tunable and all parameters of full VGG-19's spiking classifier (thesis Chapter 2, Table 8).
+def count(method: str, classes: int | None, architecture: Architecture = FULL) -> dict[str, int]:
+    """Tunable and all parameters of VGG-19's spiking classifier (thesis Chapter 2, Table 8).
 
     Parameters
     ----------
@@ -248,11 +262,13 @@ def count(method: str, classes: int | None) -> dict[str, int]:
         A key of `spiking_classifier.METHODS`.
     classes
         Of a new output layer; None where the target's classes are a subset of the source's.
+    architecture
+        Of the source, by default full VGG-19.
     """
     if classes is not None and classes < 1:
         raise ValueError(f"classes is {classes}; a new output layer needs one or more")
     with torch.device("meta"):
-        return parameters(SpikingClassifier(VGG19(FULL).classifier, method, classes=classes))
+        return parameters(SpikingClassifier(VGG19(architecture).classifier, method, classes=classes))
 
 
 def best(table: pd.DataFrame, metric: str = "strict") -> pd.DataFrame:

@@ -225,6 +225,14 @@ def table4(profile: str, data: str | None, device: str) -> list[Tuning]:
     ]
 
 
+def equal_steps(profile: str, data: str | None, device: str) -> list[Tuning]:
+    """Table 4 with more epochs for larger batches, so that each takes as many steps as a batch of 16 does."""
+    larger = [
+        config for config in table4(profile, data, device) if config.batch_size > 16 and config.seed < 5
+    ]
+    return [replace(config, epochs=config.epochs * config.batch_size // 16) for config in larger]
+
+
 def table5(profile: str, data: str | None, device: str) -> list[Tuning]:
     """Without gains on the classifier's inputs, at five rates; full fine-tuning and the probe beside it."""
     rates = [0.01] if profile == "quick" else RATES
@@ -259,6 +267,7 @@ _TITLES = {
     "table2": (table2, "New gains (NT_1) against existing biases (NT_2), four learning rates"),
     "table3": (table3, "Gains against full fine-tuning and the rest, five learning rates"),
     "table4": (table4, "Batch size"),
+    "table4-steps": (equal_steps, "Batch size at equal steps, the control of Table 4"),
     "table5": (table5, "Without gains on the classifier's inputs"),
     "rates": (rates, "Learning rates between and beyond those of Table 3"),
     "sizes": (sizes, "From few training images to many"),

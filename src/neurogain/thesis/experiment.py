@@ -2,7 +2,7 @@
 
 import importlib
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +15,11 @@ class Experiment:
 
     name: str  # by thesis chapter, such as 'ch2-table3' or 'ch2-fig8'
     title: str  # one line for `neurogain reproduce --list`
-    configs: Callable[[str, str | None, str], list]  # (profile, data, device) -> frozen configurations
+    configs: Callable[..., list]  # (profile, data, device, **options) -> frozen configurations
     run: Callable[[object], list[dict]]  # configuration -> tidy rows; a function of a module
     profiles: tuple[str, ...] = ("quick", "book", "full")  # what `configs` knows
+    generated: tuple[str, ...] = ()  # data that it makes itself, beside the sets of the catalogue
+    options: tuple[str, ...] = ()  # further keywords of `configs`, such as "split"
 
 
 def collect() -> dict[str, Experiment]:
@@ -46,6 +48,7 @@ def reproduce(
     *,
     data: str | None = None,
     device: str = "cpu",
+    options: Mapping[str, str] | None = None,
     jobs: int = 1,
     cluster: str | None = None,
     out: str | Path = "results",
@@ -61,9 +64,11 @@ def reproduce(
         One of the experiment's profiles.
     data
         A name of `neurogain.data.catalog`, for an experiment that can use another data set; it becomes the
-        variant in the file name.
+        variant in the file name. Or a name of what the experiment generates.
     device
         `'cpu'`, `'cuda'`, …, handed to the configurations.
+    options
+        By name, for an experiment that has some; their values join the variant.
     jobs, cluster, memory
         See `neurogain.lab.sweep.sweep`. Finished runs are kept in `memory`.
     out
@@ -77,7 +82,8 @@ def reproduce(
     Raises
     ------
     ValueError
-        If the profile, the data set or the device is not known, or a run fails for what it was given.
+        If the profile, the data set, the device or an option is not known, or a run fails for what it was
+        given.
     FileNotFoundError
         If the data set is not there yet.
     """
@@ -91,11 +97,16 @@ def reproduce(
         raise ValueError(
             f"{experiment.name} has no profile {profile!r}; it has {', '.join(experiment.profiles)}"
         )
+    options = dict(options or {})
+    if unknown := [name for name in options if name not in experiment.options]:
+        raise ValueError(
+            f"{experiment.name} has no option --{unknown[0]}; it has {', '.join(experiment.options) or 'none'}"
+        )
     if cluster is None:
         check_device(device)
     Path(out).mkdir(parents=True, exist_ok=True)  # refused here, not after the last run
-    digest = "" if data is None else catalog.data_hash(data)
-    configs = experiment.configs(profile, data, device)
+    digest = "" if data is None or data in experiment.generated else catalog.data_hash(data)
+    configs = experiment.configs(profile, data, device, **options)
     table = sweep(experiment.run, configs, jobs=jobs, memory=memory, data_hash=digest, cluster=cluster)
     seeds = {
         value
@@ -107,7 +118,7 @@ def reproduce(
         experiment.name,
         table,
         profile=profile,
-        variant=data,
+        variant="-".join(filter(None, [data, *options.values()])) or None,
         config=configs,
         seeds=seeds,
         duration=table.attrs["duration"],
