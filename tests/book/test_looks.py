@@ -78,7 +78,7 @@ def test_figures_are_shown_nearly_as_large_as_they_were_drawn(visit, name, width
 
 
 @pytest.mark.parametrize(
-    "path", [*ROOT.glob("book/chapters/*.md"), *ROOT.glob("src/neurogain/**/*.py")], ids=str
+    "path", [*ROOT.glob("book/chapters/*.md"), *ROOT.glob("src/neurogain/**/*.py")], ids=lambda p: p.name
 )
 def test_no_figure_asks_for_smaller_text(path):
     small = [size for size in FONT_SIZE.findall(path.read_text()) if 0 < float(size) < SMALLEST]

@@ -23,7 +23,7 @@ ENTRY = {
     "claim": "Gains are enough.",
     "printed": [{"table": 3, "row": "NT_1", "column": "STL-10", "lr": 0.01}, "in words"],
     "measured": None,
-    "tier": "not yet examined",
+    "tier": "not tested",
     "reason": "Its page is not written.",
     "page": "02-neuromodulatory-tuning",
 }
@@ -143,7 +143,7 @@ def test_markdown_counts_by_tier_and_keeps_its_columns(listed):
     change = {"id": "ch2-piped", "claim": "A | B", "tier": "needs data", "reason": "Not\nhere."}
     text = claims.markdown(path=listed({}, change, {"id": "ch3-other", "chapter": 3, "printed": None}))
     count = dict(re.findall(r"^\| ([^|]+) \|[^|]*\| (\d+) \|$", text, flags=re.MULTILINE))
-    assert (count["needs data"], count["not yet examined"], count["exact"], count["**all**"]) == (
+    assert (count["needs data"], count["not tested"], count["exact"], count["**all**"]) == (
         "1",
         "2",
         "0",

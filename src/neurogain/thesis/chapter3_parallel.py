@@ -74,6 +74,7 @@ def fixed(config: Spans | Steps) -> Tensor:
 
 
 def seconds(act: Callable[[], object]) -> float:
+    """Time one call."""
     start = time.perf_counter()
     act()
     return time.perf_counter() - start
@@ -162,6 +163,7 @@ def run_spans(config: Spans) -> list[dict]:
 
 
 def after_backward(net: nn.Module, forward: Callable[[], Tensor], act: Callable) -> float:
+    """Time `act` on a network that holds fresh gradients; making them does not count."""
     net.zero_grad()
     forward().backward()
     return seconds(act)

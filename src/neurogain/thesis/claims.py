@@ -44,10 +44,10 @@ TIERS: dict[str, str] = {
     "reproduced at small scale": "We ran it smaller; the effect points the same way and exceeds its spread.",
     "not reproduced": "We ran it and got something else, or a control explains the number without the claim.",
     "needs data": "It cannot be tried without data or tools that we may not hand out.",
-    "not yet examined": "No page has tested it; the row names the doubt that a test has to settle.",
+    "not tested": "An outlook, a motive or a remark on the literature: no experiment here settles it.",
 }
 _NEEDS_MEASURED = ("exact", "reproduced", "reproduced at small scale", "not reproduced")
-_NEEDS_REASON = ("not reproduced", "needs data", "not yet examined")
+_NEEDS_REASON = ("not reproduced", "needs data", "not tested")
 
 CHAPTERS: dict[int, str] = {
     1: "Abstract and Chapter 1: Introduction",
@@ -171,7 +171,7 @@ def _parse(entry: Mapping[str, Any]) -> Claim:
         raise ValueError(f"tier {tier!r} needs a reason.")
     if tier in _NEEDS_MEASURED and not measured:
         raise ValueError(f"tier {tier!r} needs 'measured': what was found, and by which result or test.")
-    if tier == "not yet examined" and measured:
+    if tier == "not tested" and measured:
         raise ValueError("it has 'measured'; give it the tier that this result deserves.")
     printed = tuple(
         _cell(entry["chapter"], item) if isinstance(item, Mapping) else str(item)
@@ -235,7 +235,7 @@ def _row(claim: Claim) -> str:
     cells = (
         f"{claim.claim}<br>*{claim.where} · page {int(claim.page.split('-')[0])}* · `{claim.id}`",
         (f"**Printed:** {printed}<br>" if printed else "")
-        + f"**{'To settle' if claim.tier == 'not yet examined' else 'Found'}:** {found}",
+        + f"**{'Why' if claim.tier == 'not tested' else 'Found'}:** {found}",
         claim.tier,
     )
     return "| " + " | ".join(text.replace("|", r"\|").replace("\n", " ") for text in cells) + " |"
