@@ -2,14 +2,11 @@
 
 import fcntl
 import os
-import shutil
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from bookbuild import ROOT, build
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 @pytest.fixture(scope="session")
@@ -26,21 +23,6 @@ def site(tmp_path_factory) -> Path:
             build(ROOT, folder)
             done.touch()
         return html
-
-
-@pytest.fixture(scope="session")
-def browser():
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        message = "no Chromium on this machine (Debian: sudo apt-get install chromium)"
-        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
-    from playwright.sync_api import sync_playwright
-
-    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=[*quiet, "--disable-sync"])
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

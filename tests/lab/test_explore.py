@@ -5,7 +5,6 @@ import html.parser
 import io
 import json
 import re
-import shutil
 import threading
 import time
 from types import SimpleNamespace
@@ -401,13 +400,8 @@ def shown(page):
     return float(re.search(r"value: ([-−\d.]+)", labels[0])[1].replace("−", "-"))
 
 
-def test_page_answers_from_disk(tmp_path):
+def test_page_answers_from_disk(tmp_path, browser):
     """In a real browser, from file://: the keyboard moves the slider, and Vega draws that point's table."""
-    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if browser is None:
-        pytest.skip("no Chromium on this machine")
-    from playwright.sync_api import sync_playwright
-
     sphinx._write_scripts(SimpleNamespace(builder=SimpleNamespace(format="html"), outdir=tmp_path))
     before, after = sphinx.figure(explorer().spec)
     page_file = tmp_path / "page.html"
@@ -417,38 +411,36 @@ def test_page_answers_from_disk(tmp_path):
         '<script defer src="_static/explorer/explorer.js"></script>'
         f'<body style="margin: 0"><p style="height: 3000px">far above</p>{before}<img alt="a picture">{after}'
     )
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
-        page = chromium.new_page(viewport={"width": 375, "height": 700})
-        problems, requests = [], []
-        page.on("console", lambda m: problems.append(m.text) if m.type in ("error", "warning") else None)
-        page.on("pageerror", lambda e: problems.append(str(e)))
-        page.on("request", lambda r: requests.append(r.url))
-        page.goto(page_file.as_uri())
-        page.wait_for_timeout(200)
-        assert not any("vega.js" in url for url in requests)  # not before it is in sight
-        slider = page.get_by_role("slider", name="Gain")
-        slider.scroll_into_view_if_needed()
-        page.wait_for_selector("figure[data-ready]")
-        svg = page.locator(".explorer-chart svg")
-        assert page.locator(".explorer-chart img").count() == 0
-        assert shown(page) == pytest.approx(np.sin(11 / 7), rel=1e-4)
-        slider.focus()
-        page.keyboard.press("ArrowRight")
-        page.wait_for_timeout(200)
-        assert shown(page) == pytest.approx(2 * np.sin(11 / 7), rel=1e-4)
-        assert slider.get_attribute("aria-valuetext") == "2.00 mV"
-        assert page.locator("output").inner_text() == "2.00 mV"
-        page.get_by_role("combobox", name="Reset").select_option("zero")
-        page.wait_for_timeout(200)
-        assert shown(page) == pytest.approx(-2 * np.sin(11 / 7), rel=1e-4)
-        page.get_by_role("button", name="Reset").click()
-        page.wait_for_timeout(200)
-        assert shown(page) == pytest.approx(np.sin(11 / 7), rel=1e-4)
-        assert page.evaluate("document.documentElement.scrollWidth") <= 375
-        assert svg.bounding_box()["width"] > 280
-        page.set_viewport_size({"width": 700, "height": 700})
-        page.wait_for_function("document.querySelector('svg').getBoundingClientRect().width > 600")
-        assert not problems
-        assert all(url.startswith(("file:", "data:")) for url in requests)
-        chromium.close()
+    page = browser.new_page(viewport={"width": 375, "height": 700})
+    problems, requests = [], []
+    page.on("console", lambda m: problems.append(m.text) if m.type in ("error", "warning") else None)
+    page.on("pageerror", lambda e: problems.append(str(e)))
+    page.on("request", lambda r: requests.append(r.url))
+    page.goto(page_file.as_uri())
+    page.wait_for_timeout(200)
+    assert not any("vega.js" in url for url in requests)  # not before it is in sight
+    slider = page.get_by_role("slider", name="Gain")
+    slider.scroll_into_view_if_needed()
+    page.wait_for_selector("figure[data-ready]")
+    svg = page.locator(".explorer-chart svg")
+    assert page.locator(".explorer-chart img").count() == 0
+    assert shown(page) == pytest.approx(np.sin(11 / 7), rel=1e-4)
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_timeout(200)
+    assert shown(page) == pytest.approx(2 * np.sin(11 / 7), rel=1e-4)
+    assert slider.get_attribute("aria-valuetext") == "2.00 mV"
+    assert page.locator("output").inner_text() == "2.00 mV"
+    page.get_by_role("combobox", name="Reset").select_option("zero")
+    page.wait_for_timeout(200)
+    assert shown(page) == pytest.approx(-2 * np.sin(11 / 7), rel=1e-4)
+    page.get_by_role("button", name="Reset").click()
+    page.wait_for_timeout(200)
+    assert shown(page) == pytest.approx(np.sin(11 / 7), rel=1e-4)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 375
+    assert svg.bounding_box()["width"] > 280
+    page.set_viewport_size({"width": 700, "height": 700})
+    page.wait_for_function("document.querySelector('svg').getBoundingClientRect().width > 600")
+    assert not problems
+    assert all(url.startswith(("file:", "data:")) for url in requests)
+    page.close()
