@@ -5,7 +5,6 @@ import json
 import pandas as pd
 import pytest
 import torch
-from torch import nn
 
 from neurogain.cli import main
 from neurogain.thesis import chapter2_spiking as spiking
@@ -14,21 +13,8 @@ from neurogain.thesis import tables
 
 
 @pytest.fixture(autouse=True)
-def small(monkeypatch):
-    """Ten classes that features tell apart, and a head of 12-16-16-40 random neurons."""
-    generator = torch.Generator().manual_seed(0)
-    centres = 2 * torch.randn(10, 12, generator=generator)
-
-    def pool(backbone, data, split):
-        n = {"train": 300, "test": 10_000 if data == "cifar10" else 200}[split]
-        y = torch.arange(n) % 10
-        noise = torch.randn(n, 12, generator=torch.Generator().manual_seed(n))
-        return (centres[y] + 0.3 * noise).relu(), y
-
-    torch.manual_seed(0)
-    head = nn.Sequential(nn.Linear(12, 16), nn.ReLU(), nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 40))
-    monkeypatch.setattr(spiking, "_pool", pool)
-    monkeypatch.setattr(spiking, "head", lambda backbone: head)
+def small(random_head):
+    random_head(300)
 
 
 def values(**fields):

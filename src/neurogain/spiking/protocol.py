@@ -133,7 +133,7 @@ def stimulus_only(labels: np.ndarray) -> np.ndarray:
 
 
 class Mean(NamedTuple):
-    """A mean over participants with its 95 % interval."""
+    """A mean over participants with its interval."""
 
     value: float
     low: float
@@ -141,20 +141,22 @@ class Mean(NamedTuple):
     n: int
 
 
-def bootstrap(values: np.ndarray, seed: int = 0, draws: int = 10_000) -> Mean:
-    """Mean with its 95 % percentile interval, drawing participants with replacement (Efron 1979).
+def bootstrap(values: np.ndarray, seed: int = 0, draws: int = 10_000, level: float = 0.95) -> Mean:
+    """Mean with its percentile interval, by default of 95 %, drawing participants with replacement (Efron 1979).
 
     Raises
     ------
     ValueError
-        If there are fewer than two values, or one is not finite.
+        If there are fewer than two values, one is not finite, or the level is not between 0 and 1.
     """
+    if not 0 < level < 1:
+        raise ValueError(f"level is {level}: expected a number between 0 and 1")
     values = np.asarray(values, dtype=float)
     if values.ndim != 1 or len(values) < 2 or not np.isfinite(values).all():
         raise ValueError(f"an interval needs two or more finite values, one a participant, got {values}")
     rng = np.random.default_rng(seed)
     means = values[rng.integers(0, len(values), (draws, len(values)))].mean(1)
-    low, high = np.quantile(means, (0.025, 0.975))
+    low, high = np.quantile(means, (0.5 - level / 2, 0.5 + level / 2))
     return Mean(float(values.mean()), float(low), float(high), len(values))
 
 

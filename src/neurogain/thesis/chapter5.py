@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from neurogain.lab import results
+from neurogain.spiking import protocol
 from neurogain.thesis import chapter2_readings, chapter2_spiking, chapter4_readings, claims
 
 Scores = Mapping[str, pd.Series]  # by name: one score a run, indexed by what pairs the runs
@@ -66,7 +67,7 @@ def compare(comparisons: Sequence[Comparison] | None = None, level: float = 0.95
 
 
 def interval(differences: np.ndarray, level: float = 0.95, resamples: int = 10_000) -> tuple[float, float]:
-    """Percentile bootstrap interval of a mean over runs; the same draws at every call.
+    """Interval of `protocol.bootstrap` for a mean over runs; the same draws at every call.
 
     Raises
     ------
@@ -75,11 +76,8 @@ def interval(differences: np.ndarray, level: float = 0.95, resamples: int = 10_0
     """
     if len(differences) < 2:
         raise ValueError(f"an interval needs two runs or more, got {len(differences)}")
-    if not 0 < level < 1:
-        raise ValueError(f"level is {level}: expected a number between 0 and 1")
-    draws = np.random.default_rng(0).choice(differences, (resamples, len(differences)))
-    low, high = np.percentile(draws.mean(1), [50 - 50 * level, 50 + 50 * level])
-    return float(low), float(high)
+    mean = protocol.bootstrap(differences, draws=resamples, level=level)
+    return mean.low, mean.high
 
 
 def _scores(table: pd.DataFrame, name: str, run: str | list[str]) -> Scores:
