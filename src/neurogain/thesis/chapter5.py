@@ -91,7 +91,7 @@ def _gains(data: str) -> Scores:
 
 
 def _perceptron() -> Scores:
-    table = results.load("ch3-table1", variant="mnist").table
+    table = results.load("ch3-table1", "full", "mnist").table
     last = table[(table.metric == "accuracy") & (table.epoch == table.epoch.max()) & (table.ridge == 0)]
     return _scores(last.replace({"method": {"baseline": "plain"}}), "method", "seed")
 
